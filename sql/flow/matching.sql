@@ -45,7 +45,7 @@ begin
             perform pgdial.wake('sweep');
         end if;
     end if;
-    return pgdial.end_batch('cancel', p_dry_run, p_filter, v_filter, v_found.ids, v_found.cursor, v_verdicts, p_by, p_why);
+    return pgdial.end_batch('cancel', p_dry_run, p_filter, v_filter, v_found.ids, v_found.cursor, v_verdicts, p_by, p_why, '{}');
 end $$;
 
 create or replace function pgdial.redrive_matching(
@@ -84,7 +84,8 @@ begin
             perform pgdial.wake('claim');
         end if;
     end if;
-    return pgdial.end_batch('redrive', p_dry_run, p_filter, v_filter, v_found.ids, v_found.cursor, v_verdicts, p_by, p_why);
+    return pgdial.end_batch('redrive', p_dry_run, p_filter, v_filter, v_found.ids, v_found.cursor, v_verdicts, p_by, p_why,
+                            jsonb_build_object('force', nullif(p_force, false)));
 end $$;
 
 create or replace function pgdial.resolve_matching(
@@ -122,7 +123,8 @@ begin
             perform pgdial.wake('claim');
         end if;
     end if;
-    return pgdial.end_batch('resolve', p_dry_run, p_filter, v_filter, v_found.ids, v_found.cursor, v_verdicts, p_by, p_why);
+    return pgdial.end_batch('resolve', p_dry_run, p_filter, v_filter, v_found.ids, v_found.cursor, v_verdicts, p_by, p_why,
+                            jsonb_build_object('as', p_as));
 end $$;
 
 -- recheck_matching: waiting calls that a contact limit has put aside become due now; the next claim counts again.
@@ -157,7 +159,7 @@ begin
             perform pgdial.wake('claim');
         end if;
     end if;
-    return pgdial.end_batch('recheck', p_dry_run, p_filter, v_filter, v_found.ids, v_found.cursor, v_verdicts, p_by, p_why);
+    return pgdial.end_batch('recheck', p_dry_run, p_filter, v_filter, v_found.ids, v_found.cursor, v_verdicts, p_by, p_why, '{}');
 end $$;
 
 -- export_ids: the calls of one page of an export, and where the next page begins. An empty filter means all
@@ -197,16 +199,17 @@ begin
                          case when p_dry_run then 1000000 else 200000 end) m;
 end $$;
 
--- end_batch: what a batch returns; and its act, unless it only counted or found nothing.
+-- end_batch: what a batch returns; and its act, unless it only counted or found nothing. p_asked: what was asked for
+-- beside the filter.
 create or replace function pgdial.end_batch(
     p_act text, p_dry_run boolean, p_filter jsonb, p_read pgdial.call_filter, p_ids uuid[], p_cursor text, p_verdicts jsonb,
-    p_by text, p_why text
+    p_by text, p_why text, p_asked jsonb
 ) returns jsonb
 language plpgsql volatile
 as $$
 begin
     if not p_dry_run and cardinality(p_ids) > 0 then
-        perform pgdial.note_act(p_act, 'calls', null, p_by, p_why, jsonb_build_object(
+        perform pgdial.note_act(p_act, 'calls', null, p_by, p_why, p_asked || jsonb_build_object(
             -- The number in normal form, and no long list of ids: each of them has its event.
             'filter', (p_filter - 'ids') || case when p_read.phone is not null
                                                  then jsonb_build_object('to', p_read.phone) else '{}' end,

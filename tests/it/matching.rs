@@ -221,6 +221,8 @@ async fn completed_calls_are_redriven_with_force_only() {
     let done = db.calls.redrive_matching(&batch, true).await.unwrap();
     assert_eq!(json!(done.verdicts), json!({ "waiting": 1 }));
     assert_eq!(db.state(completed).await, "waiting");
+    let act = "select detail ->> 'force' from pgdial.acts where kind = 'calls'";
+    assert_eq!(db.text(act).await, "true");
 }
 
 /// A batch that finds only refused calls is not repeated.

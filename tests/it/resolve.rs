@@ -288,8 +288,11 @@ async fn all_doubts_that_a_filter_means_are_resolved_and_the_dry_run_foretells_i
     assert_eq!(db.state(wished.id).await, "canceled", "it never goes back");
     assert_eq!(db.state(doubted.id).await, "waiting");
     assert_eq!(db.state(live.id).await, "in_call");
-    let act = "select act || ' ' || by || ' ' || (detail -> 'verdicts')::text from pgdial.acts where kind = 'calls'";
-    assert_eq!(db.text(act).await, "resolve ann {\"resolved\": 2}");
+    let act = "select concat_ws(' ', act, by, detail ->> 'as', detail -> 'verdicts') from pgdial.acts where kind = 'calls'";
+    assert_eq!(
+        db.text(act).await,
+        "resolve ann not_placed {\"resolved\": 2}"
+    );
 }
 
 #[tokio::test]
