@@ -4,8 +4,8 @@
 -- again, with all attempts until they answer. Later reports about earlier dials then hold the number, but do
 -- not end the call; the next redrive needs force again.
 -- Verdicts: waiting, not_over, needs_force (it was answered: now, or earlier), held (nobody
--- knows whether it still rings; detail says until when: wait, or release it), suppressed, forgotten (the number
--- is gone), unknown_campaign, campaign_over, and those of pgdial.each.
+-- knows whether it still rings; detail says until when: wait, or release it), suppressed (by the do-not-call list),
+-- no_consent (its campaign requires one), forgotten (the number is gone), unknown_campaign, campaign_over, and those of pgdial.each.
 --   select pgdial.redrive('0193b1c2-8a40-7c3e-9d11-2f6a5b7c8d90', 'their line was down');
 --   select * from pgdial.redrive_many('[{"id": "0193b1c2-8a40-7c3e-9d11-2f6a5b7c8d90", "by": "ann", "force": true}]');
 -- Index: primary key.
@@ -64,6 +64,7 @@ begin
         when not p_force and (p_call.state = 'completed' or p_call.answered_at is not null or p_call.answered_before is not null)
             then 'needs_force'
         when p_call.phone = 'forgotten' then 'forgotten'
+        when pgdial.consent_problem(p_call, p_now) is not null then 'no_consent'
         when pgdial.forbidden(p_call, pgdial.first_number(p_call, p_now), p_now) is not null then 'suppressed'
         when not exists (select from pgdial.campaigns g where g.name = p_call.campaign and g.archived_at is null) then 'unknown_campaign'
         when not pgdial.is_on(p_call.campaign, 'infinity', p_now) then 'campaign_over'

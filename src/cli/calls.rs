@@ -252,8 +252,9 @@ async fn redrive(
                 );
                 (words, true)
             }
-            Redriven::Suppressed => {
-                let words = "its number is on the do-not-call list, or it has no valid consent";
+            Redriven::Suppressed => ("its number is on the do-not-call list".to_owned(), true),
+            Redriven::NoConsent => {
+                let words = "its campaign requires consent, and it has none, or one that has expired";
                 (words.to_owned(), true)
             }
             Redriven::Forgotten => ("its number was forgotten".to_owned(), true),

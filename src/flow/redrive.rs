@@ -18,8 +18,10 @@ pub enum Redriven {
     NeedsForce,
     /// Whether it still rings is in doubt: wait for the end of the hold, or release it.
     Held,
-    /// The number is on the do-not-call list, or the call has no valid consent.
+    /// The number is on the do-not-call list.
     Suppressed,
+    /// The campaign requires consent, and the call has none that is valid.
+    NoConsent,
     /// The number was forgotten and cannot be called.
     Forgotten,
     /// The campaign no longer exists.

@@ -269,7 +269,7 @@ pub(super) async fn cancel_call(
 /// All its attempts are available again. An answered call needs `force`.
 #[utoipa::path(
     post, path = "/api/v1/calls/{id}/redrive", tag = "calls",
-    extensions(("x-problem-codes" = json!([Code::Locked, Code::NotOver, Code::NeedsForce, Code::Held, Code::Suppressed, Code::UnknownCampaign, Code::CampaignOver]))),
+    extensions(("x-problem-codes" = json!([Code::Locked, Code::NotOver, Code::NeedsForce, Code::Held, Code::Suppressed, Code::ConsentMissing, Code::UnknownCampaign, Code::CampaignOver]))),
     responses((status = 200, description = "The call, which waits again.", body = Call)),
 )]
 pub(super) async fn redrive_call(
@@ -303,9 +303,12 @@ pub(super) fn not_redriven(refused: Redriven, until: Option<DateTime<Utc>>) -> P
              wait until \"until\", or release it (select pgdial.release(id, why))",
         )
         .until(until),
-        (Redriven::Suppressed, _) => Problem::new(
-            Code::Suppressed,
-            "the number is on the do-not-call list, or the call has no valid consent",
+        (Redriven::Suppressed, _) => {
+            Problem::new(Code::Suppressed, "the number is on the do-not-call list")
+        }
+        (Redriven::NoConsent, _) => Problem::new(
+            Code::ConsentMissing,
+            "its campaign requires consent, and the call has none, or one that has expired",
         ),
         (Redriven::Forgotten, _) => Problem::new(
             Code::Suppressed,

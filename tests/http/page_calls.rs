@@ -141,7 +141,11 @@ async fn the_box_finds_a_call_by_whatever_names_it() {
     }
     let none = page(&world, "/ui/calls?q=%3Cscript%3E").await;
     assert_eq!(none.status, 200);
-    assert!(none.text.contains("No call has this"), "{}", none.text);
+    assert!(
+        none.text.contains("No call has this"),
+        "{}",
+        none.text
+    );
     assert!(!none.text.contains("<script>") && !none.text.contains(&other));
 }
 
@@ -274,12 +278,25 @@ async fn one_call_is_changed_canceled_and_rung_again() {
         .await;
     let words = asked().await;
     assert!(
-        words.contains("cannot be rung again now") && words.contains("do-not-call"),
+        words.contains("cannot be rung again now")
+            && words.contains("do-not-call")
+            && !words.contains("consent"),
         "{words}"
     );
     assert!(!words.contains("Ring it again"), "{words}");
     world
-        .sql("select pgdial.do_not_call_remove('+14155550101', 'a mistake', 'ann')")
+        .sql(
+            "select pgdial.do_not_call_remove('+14155550101', 'a mistake', 'ann'); \
+              update pgdial.campaigns set require_consent = true",
+        )
+        .await;
+    let words = asked().await;
+    assert!(
+        words.contains("its campaign requires consent") && !words.contains("do-not-call"),
+        "{words}"
+    );
+    world
+        .sql("update pgdial.campaigns set require_consent = false")
         .await;
     assert!(asked().await.contains("Ring it again"));
     let answer = send(&world, &path("redrive"), &[("why", "a mistake")]).await;

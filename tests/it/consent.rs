@@ -112,7 +112,7 @@ async fn a_call_whose_consent_expires_is_not_dialled_says_why_and_ends() {
     let why = db.column(id, "last_error").await;
     assert!(why.contains("requires consent"), "{why}");
     let (redriven, _) = db.calls.redrive(id, "ann", None, false).await.unwrap();
-    assert_eq!(redriven, Redriven::Suppressed);
+    assert_eq!(redriven, Redriven::NoConsent);
 }
 
 /// The campaign began to require it later: the call waits until somebody says when the callee agreed.

@@ -160,7 +160,10 @@ fn said(act: Act, verdict: &str) -> String {
         (Act::Redrive, "waiting") => "wait again".to_owned(),
         (Act::Redrive, "needs_force") => "left alone: somebody has answered them".to_owned(),
         (_, "held") => "left alone: their number is held, for they may still ring".to_owned(),
-        (_, "suppressed") => "left alone: on the do-not-call list, or without consent".to_owned(),
+        (_, "suppressed") => "left alone: on the do-not-call list".to_owned(),
+        (_, "no_consent") => {
+            "left alone: without the consent that their campaign requires".to_owned()
+        }
         (_, "locked_out") => "left alone: somebody's open transaction holds them".to_owned(),
         (_, other) => words(other),
     }
