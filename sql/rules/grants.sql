@@ -25,7 +25,7 @@ declare
         -- Called by why.
         'why_waiting', 'why_itself', 'why_limits', 'dials_in_words', 'period_in_words', 'held', 'counts', 'longest_reach', 'counts_until', 'can_hang_up', 'may_be_in', 'is_put_aside', 'number_taken', 'twin_before', 'why_lane', 'spent_caller_ids', 'oldest_live', 'why_nobody', 'place_in_line',
         'due_before', 'rivals', 'turns_before', 'has_twin_elsewhere', 'shared_numbers', 'heads', 'row_holder', 'gate_holder', 'session_name',
-        'suspects', 'tried', 'run_of_campaign', 'is_trusted', 'why_in_flight', 'look_up_due', 'look_up_after', 'lease', 'own_deadline',
+        'suspects', 'suspect_words', 'tried', 'run_of_campaign', 'is_trusted', 'why_in_flight', 'look_up_due', 'look_up_after', 'lease', 'own_deadline',
         'is_its_account', 'account_is_gone', 'trunk_terms', 'dial_terms', 'trunk_conflicts', 'campaign_conflicts', 'repeat_problem', 'doubts', 'why_doubts', 'why_breaker', 'why_groups', 'why_closed', 'why_later', 'turned_down', 'why_over', 'in_utc', 'iso_8601', 'masked',
         'covers', 'listed', 'present_number', 'next_number', 'consent_problem', 'consent_words',
         'evidence', 'evidence_of', 'special_days_of',

@@ -108,19 +108,27 @@ begin
     select 32, 'locked', format('%s holds its row: the claim passes over it until that transaction ends', h.who), h.who, null
     from pgdial.row_holder(p_call.id) h (who) where h.who is not null
     union all
-    select 47, 'suspect', coalesce(format('calls with script %s%s %s for several numbers in a row, and none was accepted: others go first, and of these one at a time',
-           p_call.script_id, coalesce(' from ' || pgdial.masked(p_call.from_number), ''), s.came_to),
-           'its own dial failed, as did those before: others probe the provider first'), p_call.script_id, null
-    from (select max(pgdial.turned_down(s.kinds)) as came_to from unnest(pgdial.suspects(p_now)) s
+    select 47, 'suspect', coalesce(s.words, 'its own dial failed, as did those before: others probe the provider first'),
+           p_call.script_id, null
+    from (select max(pgdial.suspect_words(s)) as words from unnest(pgdial.suspects(p_now)) s
           where (s.campaign, s.script_id, s.from_number)
                 = (p_call.campaign, p_call.script_id, coalesce(p_call.from_number, ''))) s
-    where s.came_to is not null or p_call.id = any (pgdial.tried(p_now))
+    where s.words is not null or p_call.id = any (pgdial.tried(p_now))
     union all
     select 50, 'number_taken', t.message, t.object, t.until from pgdial.number_taken(p_call, p_now) t
     union all
     select 51, 'twin', format('call %s to the same number is due in campaign %s too, and comes first', t.id, p_call.campaign),
            t.id::text, null
     from pgdial.twin_before(p_call, p_now) t (id) where t.id is not null;
+end $$;
+
+-- suspect_words: which calls are suspect, and what that means for them.
+create or replace function pgdial.suspect_words(p_suspect pgdial.suspect) returns text
+language plpgsql stable
+as $$
+begin
+    return format('calls with script %s%s %s for several numbers in a row, and none was accepted: others go first, and of these one at a time',
+        p_suspect.script_id, coalesce(' from ' || pgdial.masked(nullif(p_suspect.from_number, '')), ''), pgdial.turned_down(p_suspect.kinds));
 end $$;
 
 -- why_hours: do the calling hours of its campaign keep this call from being dialled now, and until when? A dial

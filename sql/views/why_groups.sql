@@ -58,6 +58,13 @@ begin
         union all
         select l.name, 30, l.reason, l.message, l.name, l.until
         from pgdial.why_later(p_name, v_now) l where l.name in (select g.name from campaign g)
+        union all
+        select s.campaign, 47, 'suspect', min(pgdial.suspect_words(s)) || case when count(*) > 1
+                   then format(' (and %s more kinds of its calls)', count(*) - 1) else '' end, min(s.script_id), null
+        from unnest(pgdial.suspects(v_now)) s
+        where s.campaign in (select g.name from campaign g)
+          and exists (select from pgdial.calls c where c.state = 'waiting' and c.campaign = s.campaign)
+        group by s.campaign
     )
     select a.kind, a.name, row_number() over (partition by a.kind, a.name order by a.ord)::int, a.reason, a.message, a.object, a.until
     from (select 'trunk' as kind, t.* from of_trunk t where p_kind is distinct from 'campaign'

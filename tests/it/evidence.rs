@@ -614,6 +614,11 @@ async fn doubts_are_told_as_failures_and_those_that_were_placed_count_no_more() 
         said.contains("script good failed for several numbers"),
         "{said}"
     );
+    let campaigns = db.calls.campaigns(Some("default")).await.unwrap();
+    let told = campaigns[0].reasons.iter();
+    let told: Vec<_> = told.filter(|one| one.reason == "suspect").collect();
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].message, said, "its campaign says so too");
     for (call, known) in calls.iter().zip([
         Resolution::Unknown,
         Resolution::NotPlaced,

@@ -404,7 +404,7 @@ async fn what_runs_with_the_owners_rights_finds_nothing_of_the_callers() {
          phone_heads phone_in_ascii phone_length phone_plans place_in_line place_rules place_state plain_hours \
          present_cap present_number preview_campaign ramp_steps ramps_since read_event_cursor read_hours read_phone \
          read_slots region_rules repeat_problem rivals row_holder rule_opens run_of_campaign session_name \
-         shared_numbers shifted slots_text special_days_of spelled_phone spent_caller_ids suspects tried \
+         shared_numbers shifted slots_text special_days_of spelled_phone spent_caller_ids suspect_words suspects tried \
          trunk_conflicts trunk_of_claim trunk_terms turned_down turns_before twin_before undelivered_since usable_caller_ids \
          users_of_calendar version_of wake why why_breaker why_closed why_doubts why_groups why_hours why_in_flight why_itself why_lane why_later why_limits why_nobody why_over why_reasons \
          why_waiting with_code_alone with_place without_trunk_prefix write_event_cursor zones_of_region"

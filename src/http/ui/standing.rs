@@ -170,7 +170,7 @@ pub(super) fn held(dialling: &Dialling) -> Vec<(GroupKind, &str, &Reason)> {
                 .iter()
                 .any(|(_, _, told)| told.message == reason.message);
             let weight = Weight::of(&reason.reason);
-            if weight <= Weight::Closed && !is_later(reason) && !is_told {
+            if weight <= Weight::Own && !is_later(reason) && !is_told {
                 held.push((group.kind, &group.name, reason));
             }
         }
@@ -205,6 +205,28 @@ mod tests {
         ] {
             assert_eq!(is_held(&reasons(codes)), held, "{codes:?}");
         }
+    }
+
+    #[test]
+    fn what_holds_is_about_more_than_a_moment() {
+        let dialling = Dialling {
+            now: chrono::DateTime::UNIX_EPOCH,
+            workers: 1,
+            due_campaigns: 0,
+            next_due_at: None,
+            first: Vec::new(),
+            groups: vec![crate::flow::seat::KeptGroup {
+                kind: GroupKind::Campaign,
+                name: "spring".to_owned(),
+                reasons: reasons(&["retry_due", "suspect", "campaign_full", "scheduled"]),
+            }],
+            doubts: Vec::new(),
+        };
+        let held: Vec<&str> = held(&dialling)
+            .iter()
+            .map(|(_, _, one)| one.reason.as_str())
+            .collect();
+        assert_eq!(held, ["suspect"]);
     }
 
     #[test]
