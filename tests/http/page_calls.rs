@@ -142,7 +142,7 @@ async fn the_box_finds_a_call_by_whatever_names_it() {
     let none = page(&world, "/ui/calls?q=%3Cscript%3E").await;
     assert_eq!(none.status, 200);
     assert!(
-        none.text.contains("No call has this"),
+        none.text.contains("Look for a whole number"),
         "{}",
         none.text
     );

@@ -227,8 +227,8 @@ async fn find(frame: &Frame, sought: &str) -> Result<Response, Problem> {
     }
     let now = queue.now().await?;
     let number = count(found.len().try_into().unwrap_or(0));
-    let empty = "No call has this number, id, provider's id, idempotency key or metadata (key=value). Finished calls go \
-                 after their retention.";
+    let empty = "No call. Look for a whole number, an id or its beginning, a provider's id, an idempotency key, or metadata as \
+                 key=value. Finished calls go after their retention.";
     let body = html! {
         h1 { "Found" }
         p { "Looked for " (text(sought)) }
