@@ -314,18 +314,29 @@ pub(crate) async fn run(session: &mut PgConnection, sql: &str) -> Result<(), sql
         .map(drop)
 }
 
-/// A worker that finds nothing to claim does not claim all the time: the second such claim of a session lets it rest.
+/// A worker that finds nothing to claim does not claim all the time: the second such claim of a session lets it rest. Not
+/// if the session remembers heads, because the machine was slow at that moment (`find_heads`): then it walks once more.
 pub(crate) async fn assert_rests(session: &mut PgConnection) {
-    for is_last in [false, true] {
-        let claim =
-            "select count(id), min(wait_ms) from pgdial.claim(gen_random_uuid(), '{default}', 100)";
-        let (claimed, wait): (i64, Option<i64>) = sqlx::query_as(claim)
-            .fetch_one(&mut *session)
-            .await
-            .unwrap();
-        assert_eq!(claimed, 0);
-        assert!(!is_last || wait.is_none_or(|ms| ms >= 100), "{wait:?} ms");
+    rest_of_claim(session).await;
+    for _ in 0..10 {
+        let (wait, remembers) = rest_of_claim(session).await;
+        if wait.is_none_or(|ms| ms >= 100) {
+            return;
+        }
+        assert!(remembers, "{wait:?} ms");
+        run(session, "set pgdial.known_heads = ''").await.unwrap();
     }
+    panic!("ten walks of the heads were slow");
+}
+
+/// After a claim that finds nothing: how long to rest, and whether its session remembers heads.
+async fn rest_of_claim(session: &mut PgConnection) -> (Option<i64>, bool) {
+    let claim = "select count(id), min(wait_ms), coalesce(current_setting('pgdial.known_heads', true), '') <> '' \
+                 from pgdial.claim(gen_random_uuid(), '{default}', 100)";
+    let (claimed, wait, remembers): (i64, Option<i64>, bool) =
+        sqlx::query_as(claim).fetch_one(session).await.unwrap();
+    assert_eq!(claimed, 0);
+    (wait, remembers)
 }
 
 /// One value in this session, as text.
