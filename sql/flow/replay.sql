@@ -84,7 +84,7 @@ begin
         perform pgdial.note(v_call, 'replayed', p_now, jsonb_build_object(
             'event', p_event.id, 'was', p_event.verdict, 'by', p_item ->> 'by', 'why', p_item ->> 'why'));
     end if;
-    return pgdial.apply_event(v_event, p_call_id, p_locked, p_now);
+    return pgdial.apply_event(v_event, p_call_id, p_locked, p_now, null);
 end $$;
 
 create or replace function pgdial.replay(p_event bigint, p_why text default null, p_by text default session_user)

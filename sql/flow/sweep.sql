@@ -398,7 +398,7 @@ begin
             where w.call_id = v_call_id and w.verdict = 'parked'
             order by w.id limit p_limit for update skip locked
         loop
-            if pgdial.apply_event(v_event, v_call_id, v_locked, p_now) = 'parked' then
+            if pgdial.apply_event(v_event, v_call_id, v_locked, p_now, null) = 'parked' then
                 update pgdial.webhook_events w
                 set try_at = p_now + greatest('1 second', (p_now - w.received_at) / 4) where w.id = v_event.id;
             else

@@ -356,7 +356,7 @@ begin
     elsif v_event.verdict <> 'parked' then
         return case when v_is_new then v_event.verdict else 'duplicate' end;
     end if;
-    return pgdial.apply_event(v_event, p_call_id, p_locked, p_now);
+    return pgdial.apply_event(v_event, p_call_id, p_locked, p_now, null);
 end $$;
 
 -- adds_result: an event that no longer moves its call may still add to its result. The caller holds the call's
@@ -451,8 +451,10 @@ end $$;
 -- apply_event: apply a parked event whose row we hold, and store the verdict. One that cannot be applied (a
 -- constraint) stays parked: it is never lost and affects no other; the sweep tries it again, less and less
 -- often.
+-- p_claim_no: the dial that its provider's id is of, where the caller knows it; null = as the rows say. An event before
+-- it may have ended that dial, which takes the id off the row.
 create or replace function pgdial.apply_event(
-    p_event pgdial.webhook_events, p_call_id uuid, p_locked boolean, p_now timestamptz
+    p_event pgdial.webhook_events, p_call_id uuid, p_locked boolean, p_now timestamptz, p_claim_no bigint
 ) returns text
 language plpgsql volatile
 set plan_cache_mode = force_generic_plan
@@ -469,7 +471,7 @@ begin
         return 'parked';    -- another transaction holds the row
     end if;
     p_event.call_id := p_call_id;
-    v_claim_no := pgdial.event_claim_no(p_event);
+    v_claim_no := coalesce(pgdial.event_claim_no(p_event), p_claim_no);
     begin
         perform pgdial.adopt_name(p_event, v_claim_no, p_now);
         v_verdict := pgdial.apply_report(p_call_id, v_claim_no, p_event.trunk, p_event.report, p_now);
@@ -525,6 +527,6 @@ begin
           and w.report ->> 'provider_call_id' = any (pgdial.spellings(p_provider_call_id))
         order by w.id for update skip locked
     loop
-        perform pgdial.apply_event(v_event, p_call.id, true, p_now);
+        perform pgdial.apply_event(v_event, p_call.id, true, p_now, p_call.claim_no);
     end loop;
 end $$;

@@ -51,6 +51,22 @@ async fn an_event_before_the_dial_is_recorded_is_applied() {
     assert_eq!(db.column(call.id, facts).await, "(in_call,p-1,t)");
 }
 
+/// The end takes the provider's id off the call, but what came with it is about the same dial.
+#[tokio::test]
+async fn events_that_waited_for_a_dials_id_are_all_about_that_dial() {
+    let db = TestDb::new().await;
+    let call = db.dialing(&number(1)).await;
+    let named = |report| by_provider("p-1", report);
+    for (id, report) in [("1", ended(Outcome::Capacity)), ("2", ringing())] {
+        let early = db.event_from("default", None, id, &named(report)).await;
+        assert_eq!(early, Verdict::Parked);
+    }
+    let late = db.event(&call, "3", named(ringing())).await;
+    assert_eq!(late, Verdict::Stale);
+    assert_eq!(db.text(KEPT).await, "applied 1, stale 1, stale 1");
+    assert_eq!(db.story(call.id).await, "waiting active deferred");
+}
+
 #[tokio::test]
 async fn an_event_settles_a_dial_in_doubt() {
     let db = TestDb::new().await;
