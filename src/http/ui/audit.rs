@@ -24,12 +24,10 @@ pub(in crate::http) async fn acts(frame: Frame, query: Query) -> Result<Response
     // As the table shows it.
     let word = |name: &str| query.get(name).map(|word| word.trim().replace(' ', "_"));
     let instant = |name: &str| {
-        let at = query.get(name).map(|text| when::read(text).parse());
-        let unread = |_| {
-            let words = format!("\"{name}\" is a date and a time, in UTC");
-            Problem::new(Code::InvalidQuery, words)
-        };
-        at.transpose().map_err(unread)
+        let at = query
+            .get(name)
+            .map(|text| when::instant(Code::InvalidQuery, name, text));
+        at.transpose()
     };
     let filter = ActFilter {
         act: word("act"),

@@ -20,6 +20,7 @@ use super::{
         text_or_none, time, words,
     },
     standing::Standing,
+    when,
 };
 use crate::{
     domain::Scope,
@@ -381,7 +382,10 @@ pub(in crate::http) async fn preview(
     Name(name, _): Name<Campaign>,
     query: Query,
 ) -> Result<Response, Problem> {
-    let at = query.get("at").map(read_instant).transpose()?;
+    let at = query
+        .get("at")
+        .map(|text| when::instant(Code::InvalidQuery, "at", text));
+    let at = at.transpose()?;
     let preview = frame.app.calls.preview(&name, at).await?;
     let preview = preview.ok_or_else(super::super::groups::no_such::<Campaign>)?;
     let (queue, kept) = (&frame.app.calls, &frame.app.kept);
@@ -391,7 +395,7 @@ pub(in crate::http) async fn preview(
         form.filters {
             p.field {
                 label for="at" { "At" span.soft { " UTC" } }
-                input #at name="at" type="datetime-local" value=(preview.at.format("%Y-%m-%dT%H:%M"));
+                input #at name="at" type="datetime-local" step="1" value=(when::field(Some(preview.at)));
             }
             button { "Look" }
         }
@@ -403,18 +407,6 @@ pub(in crate::http) async fn preview(
         (section("areas", "Where they are", &html! {}, &areas(&preview)))
     };
     Ok(frame.page(&format!("Preview of {name}"), &body))
-}
-
-/// As the field sends it, in UTC, or in RFC 3339.
-fn read_instant(text: &str) -> Result<DateTime<Utc>, Problem> {
-    let naive = chrono::NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M");
-    let instant = naive.map(|at| at.and_utc()).or_else(|_other| text.parse());
-    instant.map_err(|_neither| {
-        Problem::new(
-            Code::InvalidQuery,
-            "\"at\" is an instant, as in 2026-12-01T09:00",
-        )
-    })
 }
 
 fn counted(preview: &Preview, lately: &Lately, is_held: bool) -> Markup {

@@ -169,14 +169,9 @@ async fn about(frame: &Frame, phone: &Phone) -> Result<Markup, Problem> {
 
 /// Where an entry is to hold, as the form says.
 fn scope(form: &Form) -> Result<Scope, Problem> {
-    let until = form.get("until").map(|text| {
-        when::read(text).parse().map_err(|_not_one| {
-            Problem::new(
-                Code::InvalidRequest,
-                "\"until\" is a date and a time, in UTC",
-            )
-        })
-    });
+    let until = form
+        .get("until")
+        .map(|text| when::instant(Code::InvalidRequest, "until", text));
     Ok(Scope {
         topic: form.get("topic").map(str::to_owned),
         campaign: form.get("campaign").map(str::to_owned),

@@ -2,6 +2,8 @@
 
 use chrono::{DateTime, NaiveDateTime, SecondsFormat, Utc};
 
+use super::super::problem::{Code, Problem};
+
 /// As a field of the type `datetime-local` has it; empty: none.
 pub(super) fn field(at: Option<DateTime<Utc>>) -> String {
     at.map(|at| at.format("%Y-%m-%dT%H:%M:%S").to_string())
@@ -19,6 +21,14 @@ pub(super) fn read(text: &str) -> String {
     )
 }
 
+/// The instant that this field holds; the code is for what is none.
+pub(super) fn instant(code: Code, name: &str, text: &str) -> Result<DateTime<Utc>, Problem> {
+    read(text).parse().map_err(|_not_one| {
+        let words = format!("\"{name}\" is a date and a time, in UTC, as in \"2026-01-31T09:00\"");
+        Problem::new(code, words)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -32,6 +42,10 @@ mod tests {
             ("tomorrow", "tomorrow"),
         ] {
             assert_eq!(read(given), read_as);
+            assert_eq!(
+                instant(Code::InvalidQuery, "at", given).ok(),
+                read_as.parse().ok()
+            );
         }
         let at = "2026-01-31T09:00:05Z".parse().ok();
         assert_eq!(field(at), "2026-01-31T09:00:05");
