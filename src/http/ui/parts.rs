@@ -50,10 +50,12 @@ pub(super) fn badge(tone: Tone, word: &str) -> Markup {
 
 /// A word of the program, as people write it: `trunk_full` is "trunk full". Of a call nobody says that it is unresolved.
 pub(super) fn words(word: &str) -> String {
-    if word == "unresolved" {
-        return "in doubt".to_owned();
+    match word {
+        "unresolved" => "in doubt".to_owned(),
+        // Of a campaign, too: "retry due" reads as if one were.
+        "retry_due" => "retry later".to_owned(),
+        _ => plain(&word.replace('_', " ")),
     }
-    plain(&word.replace('_', " "))
 }
 
 /// A whole number, in groups of three.
