@@ -13,6 +13,9 @@ mod calls;
 
 mod acting;
 
+/// Every setting of campaigns and trunks.
+mod settings;
+
 mod bad_input;
 
 mod hours;
