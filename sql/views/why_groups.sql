@@ -5,8 +5,8 @@
 --   select * from pgdial.why_groups('campaign', 'default');
 -- A campaign is outside its hours only while every call that waits in it is; the words are those about the first of
 -- them.
--- Cost: those of lanes and heads; for a campaign whose first waiting call may not be rung at this hour, a probe for each open
--- area.
+-- Cost: those of lanes and heads; for a campaign whose first waiting call may not be rung at this hour, a probe for each
+-- open area.
 -- Index: calls_claimable, calls_claimable_by_area.
 create or replace function pgdial.why_groups(p_kind text default null, p_name text default null)
 returns table (kind text, name text, ord int, reason text, message text, object text, until timestamptz)
