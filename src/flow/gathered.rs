@@ -96,8 +96,8 @@ impl Gathered {
         let sent: Vec<&RawValue> = items.iter().map(|item| &*item.json).collect();
         // Tried alone, it waits for its row, and a worker has other things to do.
         if how == Try::Gathered && items.iter().any(|item| item.ends) {
-            let seat = &self.wakes.seat;
-            if let Some(done) = seat.record(statement.verb, &[], &sent).await {
+            let taken = self.wakes.seat.record(statement.verb, &[], &sent);
+            if let Some(done) = taken.await {
                 let rows = done?.rows.into_iter().map(|(ordinal, word, _, detail)| {
                     let detail = detail.map(|detail| serde_json::from_str(&detail));
                     let detail = detail.transpose().map_err(Error::encoding)?;

@@ -13,7 +13,7 @@ fn other_than_default(setting: &str) -> Option<(Value, Option<Value>)> {
     match setting {
         "answerGuard" => same(json!({ "last": 100, "answeredBelow": 0.25 })),
         "answeringMachine" => same(json!("hang_up")),
-        "backoffCap" => shown("3 hours", "PT3H"),
+        "backoffCap" => shown("5 hours", "PT5H"),
         "budget" => same(json!(12.5)),
         "busyBase" => shown("6 minutes", "PT6M"),
         "callerIds" => same(json!("pool")),
