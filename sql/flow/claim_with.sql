@@ -20,21 +20,22 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 begin
-    if p_verb = 'enqueue' then
+    case p_verb     -- any other is an error
+    when 'enqueue' then
         for ordinal, word, call, detail in
             select e.ordinal, e.verdict, e.id, e.detail from pgdial.enqueue_many(p_owners, p_items, false, true) e
         loop
             return next;
         end loop;
-    elsif p_verb = 'webhook' then
+    when 'webhook' then
         for ordinal, word, detail in select w.ordinal, w.verdict, w.detail from pgdial.webhook(p_items) w loop
             return next;
         end loop;
-    else
+    when 'settle' then
         for ordinal, word, detail in select s.ordinal, s.verdict, s.detail from pgdial.settle(p_items) s loop
             return next;
         end loop;
-    end if;
+    end case;
     ordinal := null;
     word := null;
     call := null;

@@ -8,7 +8,12 @@ use serde_json::{Value, json};
 
 use crate::{
     processes::SHORT,
-    support::{TestDb, ask, eventually, number, processes::Machine, run, wire::Wire},
+    support::{
+        TestDb, ask, eventually, number,
+        processes::{Machine, Process},
+        refusal, run,
+        wire::Wire,
+    },
 };
 
 /// Of all rows, the verdicts: of items, then of the claim.
@@ -25,7 +30,7 @@ fn request(to: &str) -> String {
 }
 
 /// The refusal of this dial.
-fn refusal(dial: Reference) -> String {
+fn refused(dial: Reference) -> String {
     let item = json!([{ "id": dial.call, "claim_no": dial.claim_no, "outcome": "blocked", "concerns": "request", "why": "no" }]);
     verdicts("settle", &item)
 }
@@ -58,12 +63,12 @@ async fn a_slot_is_taken_by_the_commit_that_frees_it() {
     db.enqueue(&number(0)).await;
     let next = db.enqueue(&number(1)).await;
     let dial = db.claim(1).await.remove(0).reference();
-    let verdicts = ask(&mut session, &refusal(dial)).await;
+    let verdicts = ask(&mut session, &refused(dial)).await;
     assert_eq!(verdicts, "failed, claimed 1");
     assert_eq!(db.story(next).await, "waiting active");
     assert_eq!(db.number(&claimed_with("failed")).await, 1);
     // It is over, and frees nothing more.
-    assert_eq!(ask(&mut session, &refusal(dial)).await, "stale, none");
+    assert_eq!(ask(&mut session, &refused(dial)).await, "stale, none");
 }
 
 #[tokio::test]
@@ -76,8 +81,8 @@ async fn items_do_not_wait_for_the_gate() {
     assert_eq!(ask(&mut other, "select pgdial.gate()").await, "true");
     let asked = ask(&mut session, &request(&number(1))).await;
     assert_eq!(asked, "created, gate_timeout");
-    let refused = ask(&mut session, &refusal(dial)).await;
-    assert_eq!(refused, "failed, gate_timeout");
+    let settled = ask(&mut session, &refused(dial)).await;
+    assert_eq!(settled, "failed, gate_timeout");
     run(&mut other, "rollback").await.unwrap();
     assert_eq!(db.claim(5).await.len(), 1);
 }
@@ -94,8 +99,8 @@ async fn a_claim_that_fails_undoes_itself_alone() {
         .unwrap();
     let asked = ask(&mut session, &request(&number(1))).await;
     assert_eq!(asked, "created, failed");
-    let refused = ask(&mut session, &refusal(dial)).await;
-    assert_eq!(refused, "failed, failed");
+    let settled = ask(&mut session, &refused(dial)).await;
+    assert_eq!(settled, "failed, failed");
     run(&mut session, "commit").await.unwrap();
     assert_eq!(db.claim(5).await.len(), 1);
 }
@@ -106,6 +111,15 @@ async fn each_item_has_its_own_verdict() {
     let mut session = db.session().await;
     let verdicts = ask(&mut session, &request("not a number")).await;
     assert_eq!(verdicts, "invalid, none");
+}
+
+#[tokio::test]
+async fn an_unknown_verb_is_an_error() {
+    let db = TestDb::new().await;
+    let mut session = db.session().await;
+    let verb = verdicts("defer", &json!([]));
+    let (code, _) = refusal(&mut session, &verb).await;
+    assert_eq!(code, "20000", "case not found");
 }
 
 /// Asks for a call to this number; none if there was no answer.
@@ -126,6 +140,18 @@ async fn send(machine: &Machine, call: Value) -> Option<u16> {
 
 async fn post(machine: &Machine, n: usize) -> u16 {
     ask_for(machine, n).await.unwrap()
+}
+
+/// A server behind a wire that can lose replies, and a provider whose calls take no time.
+async fn over_wire() -> (Machine, Wire, [Process; 2]) {
+    let mut machine = Machine::new().await;
+    let wire = Wire::to(&machine.db).await;
+    machine.db.url.clone_from(&wire.url);
+    let provider = machine
+        .start_provider(&["--ring", "0s", "--talk", "0s"])
+        .await;
+    let serve = machine.start_serve().await;
+    (machine, wire, [provider, serve])
 }
 
 /// Calls that no process hears of as requests, and so are claimed with the end of another one.
@@ -179,14 +205,8 @@ async fn a_worker_that_rests_takes_the_slots_that_webhooks_free() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_reply_to_a_webhook_rings_nobody_twice_and_loses_nobody() {
-    let mut machine = Machine::new().await;
-    let wire = Wire::to(&machine.db).await;
-    machine.db.url.clone_from(&wire.url);
+    let (machine, wire, _processes) = over_wire().await;
     machine.db.sql("update pgdial.trunks set slots = 1").await;
-    let _provider = machine
-        .start_provider(&["--ring", "0s", "--talk", "0s"])
-        .await;
-    let _serve = machine.start_serve().await;
     wire.lose(1, "pgdial.claim_with(");
     let next = AtomicUsize::new(0);
     while wire.to_lose() > 0 {
@@ -202,13 +222,7 @@ async fn a_lost_reply_to_a_webhook_rings_nobody_twice_and_loses_nobody() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_reply_rings_nobody_twice_and_loses_nobody() {
-    let mut machine = Machine::new().await;
-    let wire = Wire::to(&machine.db).await;
-    machine.db.url.clone_from(&wire.url);
-    let _provider = machine
-        .start_provider(&["--ring", "0s", "--talk", "0s"])
-        .await;
-    let _serve = machine.start_serve().await;
+    let (machine, wire, _processes) = over_wire().await;
     let mut asked = 0;
     loop {
         // The reply that was lost may be that to the end of a dial.
@@ -237,13 +251,7 @@ async fn a_lost_reply_rings_nobody_twice_and_loses_nobody() {
 /// a repetition.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_error_of_a_pooler_makes_one_request_no_two_calls() {
-    let mut machine = Machine::new().await;
-    let wire = Wire::to(&machine.db).await;
-    machine.db.url.clone_from(&wire.url);
-    let _provider = machine
-        .start_provider(&["--ring", "0s", "--talk", "0s"])
-        .await;
-    let _serve = machine.start_serve().await;
+    let (machine, wire, _processes) = over_wire().await;
     let mut asked = 0;
     for code in ["08P01", "58000"] {
         let mut status = 201;
